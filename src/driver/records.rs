@@ -31,6 +31,12 @@ pub fn held(home: &Home, name: &str) -> Result<Vec<KeyRecord>, Error> {
     Ok(records)
 }
 
+/// The newest epoch of the key `name` that this device has a share of; `None` if there is none, or if that
+/// cannot be read.
+pub fn newest(home: &Home, name: &str) -> Option<[u8; 32]> {
+    held(home, name).ok()?.first().map(|record| record.epoch)
+}
+
 /// Gives the parties of these keys the names that they have now, where this device knows them. Where that cannot be
 /// read, they keep those that they had when the key was made: nothing rests on them.
 pub fn name_parties(home: &Home, records: &mut [KeyRecord]) {

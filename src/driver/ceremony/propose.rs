@@ -66,7 +66,7 @@ struct Asking {
 impl Asking {
     /// Whether the newest epoch is still the one that was proposed.
     fn is_current(&self, node: &Node, request: &Request) -> bool {
-        self.newest == newest(node, request)
+        self.newest == records::newest(&node.home, &request.key)
     }
 
     /// The error where no epoch is common to all. If a new epoch was stored here since, the key was
@@ -109,12 +109,6 @@ impl Others {
     }
 }
 
-/// The newest epoch that this device has of the key of `request`.
-fn newest(node: &Node, request: &Request) -> Option<[u8; 32]> {
-    let held = records::held(&node.home, &request.key).ok()?;
-    held.first().map(|record| record.epoch)
-}
-
 /// One invited party that said yes.
 #[derive(Debug)]
 struct Invitee {
@@ -152,7 +146,7 @@ pub async fn propose(
     let asking = Asking {
         nonce: Hex(clock::nonce()?),
         answer_by: node.deadline_or(ANSWER),
-        newest: newest(node, request),
+        newest: records::newest(&node.home, &request.key),
     };
     let mut called: BTreeMap<PartyId, String> =
         invitees.iter().map(|(party, target)| (*party, target.name.to_string())).collect();

@@ -306,11 +306,8 @@ impl Attempt {
     /// `error` of an invitation, or that the key was changed since the request was made. The others may
     /// have removed the epochs that it offers.
     fn why(&self, node: &Node, error: Error) -> Error {
-        let newest = || {
-            let held = records::held(&node.home, &self.record.name).ok()?;
-            held.first().map(|record| record.epoch)
-        };
-        match error.is_about_epochs() && newest() != self.newest {
+        let newest = records::newest(&node.home, &self.record.name);
+        match error.is_about_epochs() && newest != self.newest {
             true => Error::ChangedMeanwhile(self.record.name.clone()),
             false => error,
         }
