@@ -4,6 +4,7 @@ use super::Global;
 use super::runtime::ask;
 use super::unlock;
 use crate::driver::records;
+use crate::payload::curve::Signer;
 use crate::report::{self, Code, Failure};
 use crate::vault::{KeyRecord, Vault, keys};
 
@@ -48,6 +49,18 @@ pub(super) struct Chosen {
 pub(super) fn check(vault: Option<&Vault>, records: &[KeyRecord]) -> Result<(), Failure> {
     let Some(vault) = vault else { return Ok(()) };
     Ok(records.iter().try_for_each(|record| records::check(vault, record))?)
+}
+
+/// What the key of this name, or the only one, signs with. The vault is opened for its chain code.
+pub(super) fn signer(
+    global: &Global,
+    name: Option<&str>,
+    flag: &'static str,
+) -> Result<Signer, Failure> {
+    let Chosen { record, mut vault } = chosen(global, name, flag)?;
+    let chain_code = chain_code(global, &mut vault, &record)?;
+    Signer::new(record.curve, &record.public_key, chain_code)
+        .ok_or_else(|| report::bug("a key is no point"))
 }
 
 /// The chain code is stored with the share, so the vault is opened.

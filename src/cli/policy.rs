@@ -11,19 +11,18 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::cli::args::{PayloadArgs, PaymentArgs, PolicyCheckArgs, PolicyCommand, absolute};
-use crate::cli::chosen::{Chosen, chain_code, chosen};
+use crate::cli::chosen;
 use crate::cli::output::Table;
 use crate::cli::signature::read_file;
 use crate::cli::{Global, Output, digest, given, unlock};
 use crate::device::{Fingerprint, Label};
 use crate::driver::approver::Refusal;
 use crate::payload::Source;
-use crate::payload::curve::Signer;
 use crate::payload::ethereum::Account;
 use crate::policy::{
     Action, Asked, Case, Decision, Described, Digest, Explained, Finding, NO_DIGEST, Policy,
 };
-use crate::report::{self, Code, Failure, here};
+use crate::report::{Code, Failure, here};
 use crate::request::Ceremony;
 use crate::vault::{Home, Peers, Uses, keys};
 use crate::wire;
@@ -264,10 +263,7 @@ impl Given {
         let read = digest::of_any(None, &self.given, &self.payment, global.deadline)?;
         let read = read.signed_by(&[], || {
             let name = Some(self.key.as_str()).filter(|name| !name.is_empty());
-            let Chosen { record, mut vault } = chosen(global, name, "--request key=NAME")?;
-            let chain_code = chain_code(global, &mut vault, &record)?;
-            Signer::new(record.curve, &record.public_key, chain_code)
-                .ok_or_else(|| report::bug("a key is no point"))
+            chosen::signer(global, name, "--request key=NAME")
         })?;
         self.read = Some(read);
         Ok(())

@@ -3,10 +3,9 @@
 use serde::Serialize;
 
 use super::args::{KeyName, ShowArgs};
-use super::chosen::{Chosen, chain_code, chosen};
+use super::chosen::{self, Chosen, chain_code, chosen};
 use super::digest::Digest;
 use super::{Global, Output, digest, public_key};
-use crate::payload::curve::Signer;
 use crate::payload::ethereum::Account;
 use crate::payload::{Source, Summary};
 use crate::report::{self, Failure};
@@ -29,12 +28,8 @@ pub(super) fn run_show(global: &Global, args: &ShowArgs) -> Result<Output, Failu
     let digest =
         digest::of_any(args.digest.as_deref(), &args.payload, &args.payment, global.deadline)?;
     let (name, path) = KeyName::with(args.key.as_ref(), args.path.as_ref())?;
-    let digest = digest.signed_by(&path, || {
-        let Chosen { record, mut vault } = chosen(global, name.as_deref(), "--key NAME")?;
-        let chain_code = chain_code(global, &mut vault, &record)?;
-        Signer::new(record.curve, &record.public_key, chain_code)
-            .ok_or_else(|| report::bug("a key is no point"))
-    })?;
+    let digest =
+        digest.signed_by(&path, || chosen::signer(global, name.as_deref(), "--key NAME"))?;
     let payload = digest.payload.as_ref().map(|payload| payload.summary());
     let signer = match args.key {
         Some(_) if digest.payment.is_none() => signer(global, args, &digest)?,
