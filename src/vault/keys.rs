@@ -244,6 +244,13 @@ pub fn all_are_read(home: &Home) -> Result<(), Error> {
     aside(home).into_iter().find(newer).map_or(Ok(()), Err)
 }
 
+/// Adds `newest`. As many are kept as may be pending; the oldest go.
+fn keep<T>(all: &mut Vec<T>, newest: T) {
+    let surplus = all.len().saturating_add(1).saturating_sub(MAX_PENDING);
+    all.drain(..surplus);
+    all.push(newest);
+}
+
 fn is_aside(error: &Error) -> bool {
     matches!(error, Error::Unsupported { .. } | Error::Stray { .. })
 }
@@ -645,9 +652,7 @@ impl Vault {
     pub fn store_leaving(&self, name: &str, leaving: &LeavingRecord) -> Result<(), Error> {
         let writer = Writer::lock(&self.home)?;
         let mut file = KeyFile::existing(&self.home, name)?;
-        let surplus = file.leaving.len().saturating_add(1).saturating_sub(MAX_PENDING);
-        file.leaving.drain(..surplus);
-        file.leaving.push(leaving.clone());
+        keep(&mut file.leaving, leaving.clone());
         file.write(&writer, &self.home, name)
     }
 
@@ -660,9 +665,7 @@ impl Vault {
     pub fn store_parting(&self, name: &str, parting: &Parting) -> Result<(), Error> {
         let writer = Writer::lock(&self.home)?;
         let mut file = KeyFile::existing(&self.home, name)?;
-        let surplus = file.partings.len().saturating_add(1).saturating_sub(MAX_PENDING);
-        file.partings.drain(..surplus);
-        file.partings.push(parting.clone());
+        keep(&mut file.partings, parting.clone());
         file.write(&writer, &self.home, name)
     }
 
